@@ -33,7 +33,7 @@ class WholeNumbers:
         Raises:
             UnsupportedError: A number may be no row of the table.
         """
-        for source, place, shift in _origins(graph, x):
+        for source, place, shift in shifted_origins(graph, x):
             if graph.is_input(source):
                 before = self.categories.get((source, place), range(count - shift))
                 known = range(max(before.start, -shift), min(before.stop, count - shift))
@@ -47,7 +47,7 @@ class WholeNumbers:
                 )
 
 
-def _origins(graph: GraphBuilder, x: TensorRef) -> Iterator[tuple[str, int, int]]:
+def shifted_origins(graph: GraphBuilder, x: TensorRef) -> Iterator[tuple[str, int, int]]:
     """Yield the input or layer of each element, its place there, and what was added since."""
     layers = {layer["name"]: layer for layer in graph.layers}
     for origin in graph.origins(x):

@@ -28,7 +28,7 @@ from forwardpass.importers.onnx.graph_builder import columns_of
 from forwardpass.importers.onnx.lifting import lifted
 from forwardpass.importers.onnx.node_context import FLOATS, NodeContext, NodeReader, Result
 from forwardpass.importers.onnx.values import Constant, GraphTensor
-from forwardpass.importers.onnx.whole_numbers import WHOLE, check_whole, wrapped
+from forwardpass.importers.onnx.whole_numbers import WHOLE, check_whole, is_shift, shifted, wrapped
 from forwardpass.importers.unsupported import UnsupportedError
 
 _ARITHMETIC: Final[Mapping[str, str]] = MappingProxyType(
@@ -104,7 +104,7 @@ def combined(
     """
     if isinstance(one, Constant):
         if isinstance(other, Constant):
-            return folded(node.graph, op, numbers_of(one), numbers_of(other))
+            return folded(node.graph, op, one.array, other.array)
         return _with_constant(node, op, other, numbers_of(one), left=True)
     if isinstance(other, Constant):
         return _with_constant(node, op, one, numbers_of(other), left=False)
@@ -149,6 +149,10 @@ def _function(op: str, one: PendingFunction, other: PendingFunction) -> PendingF
 
 def _with_constant(node: NodeContext, op: str, tensor: GraphTensor, array: Array, *, left: bool) -> GraphTensor:
     """Combine a tensor with a constant, which is the left or the right operand."""
+    if is_shift(op, tensor, array, left=left):
+        tensor = fit(node, tensor, array)
+        numbers = columns_of(tensor, array).astype(np.float64)
+        return shifted(node, tensor, -numbers if op == "Sub" else numbers)
     return wrapped(node, op, _joined_constant(node, op, tensor, array, left=left))
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from forwardpass.importers.onnx.arrays import Array
 from forwardpass.importers.onnx.graph_builder import OnnxGraphBuilder
-from forwardpass.importers.onnx.values import Constant
+from forwardpass.importers.onnx.values import ROWS, Constant, RowMultiple
 from forwardpass.importers.unsupported import UnsupportedError
 
 _FUNCTIONS: Final[Mapping[str, Callable[..., Any]]] = MappingProxyType(
@@ -20,6 +20,10 @@ _FUNCTIONS: Final[Mapping[str, Callable[..., Any]]] = MappingProxyType(
         "Reciprocal": np.reciprocal,
         "Exp": np.exp,
         "Log": np.log,
+        "Relu": lambda array: np.maximum(array, 0),
+        "Sigmoid": lambda array: 1 / (1 + np.exp(-array)),
+        "Softplus": lambda array: np.logaddexp(0, array),
+        "Tanh": np.tanh,
         "Floor": np.floor,
         "Ceil": np.ceil,
         "Not": np.logical_not,
@@ -69,6 +73,8 @@ def folded(graph: OnnxGraphBuilder, op: str, *arrays: Array) -> Constant:
     Raises:
         UnsupportedError: The operator is not supported, the operands do not fit, or the result is too large.
     """
+    if any(array.dtype == object for array in arrays):
+        return _of_shapes(graph, op, *arrays)
     if op not in _FUNCTIONS:
         raise UnsupportedError("has constants alone to compute; let the exporter fold them, or onnx-simplifier")
     try:
@@ -84,6 +90,59 @@ def folded(graph: OnnxGraphBuilder, op: str, *arrays: Array) -> Constant:
         if result.dtype == bool:
             return Constant(array=result)
         return Constant(array=(np.trunc(result) if kind.kind in "iu" else result).astype(kind))  # division truncates
+
+
+def _of_shapes(graph: OnnxGraphBuilder, op: str, *arrays: Array) -> Constant:
+    """Compute an operator of parts of shapes, which may have the number of rows or a multiple of it."""
+    if op not in _OF_SIZES or len(arrays) != 2 or any(array.dtype.kind not in "Oi" for array in arrays):
+        return folded(graph, op, *map(whole_of, arrays))
+    graph.budget.claim_constant(math.prod(np.broadcast_shapes(arrays[0].shape, arrays[1].shape)))
+    found = np.array(np.frompyfunc(_OF_SIZES[op], 2, 1)(*arrays), dtype=object)
+    if all(isinstance(one, int) for one in found.ravel().tolist()):
+        return Constant(array=found.astype(bool if op == "Equal" else np.int64))
+    return Constant(array=found)
+
+
+def _same_size(one: Any, other: Any) -> bool:
+    """Return whether two sizes are the same; the number of rows is never negative."""
+    if isinstance(one, int) == isinstance(other, int):
+        if isinstance(one, int) or one == other:
+            return bool(one == other)
+    elif min(size for size in (one, other) if isinstance(size, int)) < 0:
+        return False
+    raise UnsupportedError(_OF_ROWS)
+
+
+def _product_of_sizes(one: Any, other: Any) -> Any:
+    whole, rows = (one, other) if isinstance(one, int) else (other, one)
+    if isinstance(rows, int):
+        return whole * rows
+    if not isinstance(whole, int) or whole < 1:
+        raise UnsupportedError(_OF_ROWS)
+    return rows_times(whole * _factor(rows))
+
+
+def _quotient_of_sizes(one: Any, other: Any) -> Any:
+    if not isinstance(other, int) or other < 1 or (not isinstance(one, int) and _factor(one) % other):
+        raise UnsupportedError(_OF_ROWS)
+    return int(one / other) if isinstance(one, int) else rows_times(_factor(one) // other)
+
+
+def _factor(size: Any) -> int:
+    return size.factor if isinstance(size, RowMultiple) else 1
+
+
+def rows_times(factor: int) -> Any:
+    """Return a multiple of the number of rows."""
+    return ROWS if factor == 1 else RowMultiple(factor=factor)
+
+
+_OF_ROWS: Final = "computes with the number of rows; a network computes each row by itself"
+
+_OF_SIZES: Final[Mapping[str, Callable[[Any, Any], Any]]] = MappingProxyType(
+    {"Equal": _same_size, "Mul": _product_of_sizes, "Div": _quotient_of_sizes}
+)
+"""What computes two sizes, one of which may be of the rows, by operator."""
 
 
 def reduced_constant(graph: OnnxGraphBuilder, op: str, array: Array, axes: Sequence[int], *, keep: bool) -> Constant:
@@ -104,6 +163,17 @@ def numbers_of(value: Constant) -> Array:
     Raises:
         UnsupportedError: The number of rows is among its numbers.
     """
-    if value.array.dtype == object:
-        raise UnsupportedError("computes with the number of rows; a network computes each row by itself")
-    return value.array
+    return whole_of(value.array)
+
+
+def whole_of(array: Array) -> Array:
+    """Return an array, a part of a shape without the number of rows as int64.
+
+    Raises:
+        UnsupportedError: The number of rows is among its numbers.
+    """
+    if array.dtype != object:
+        return array
+    if not all(isinstance(size, int) for size in array.ravel().tolist()):
+        raise UnsupportedError(_OF_ROWS)
+    return array.astype(np.int64)

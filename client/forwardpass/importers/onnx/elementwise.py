@@ -186,7 +186,7 @@ def _cast(node: NodeContext) -> Result:
 def _cast_to(node: NodeContext, kind: str) -> Result:
     value = node.value(0)
     if isinstance(value, Constant):
-        if value.array.dtype == object:
+        if value.array.dtype == object and kind in {"int32", "int64"}:
             return value
         with np.errstate(all="ignore"):
             return Constant(array=node.constant(0).astype(kind))

@@ -9,6 +9,7 @@ import numpy as np
 
 from forwardpass.importers.graph import PASS, TensorRef
 from forwardpass.importers.graph.pending_operations import PendingOperations
+from forwardpass.importers.graph.whole_numbers import shifted_origins
 from forwardpass.importers.onnx.arrays import Array
 from forwardpass.importers.onnx.size_budget import SizeBudget
 from forwardpass.importers.onnx.texts import TEXT, KnownTexts
@@ -34,6 +35,7 @@ class OnnxGraphBuilder(PendingOperations):
         whole_bits: The bits of the widest whole numbers that nodes compute with.
         bfloat16: Whether a constant was widened from bfloat16.
         fixed_rows: The size of the axis of the rows in the file, or None where it is open.
+        shifts: The int64 tensors to which numbers were added, and the name of each.
     """
 
     def __init__(self, limits: Limits = DEFAULT_LIMITS) -> None:
@@ -49,6 +51,7 @@ class OnnxGraphBuilder(PendingOperations):
         self.texts = KnownTexts()
         self.whole_bits = 0
         self.bfloat16 = False
+        self.shifts: list[tuple[str, GraphTensor]] = []
         self._numbers_by_bits: dict[int, tuple[str, int]] = {}
         self._zeros: str | None = None
         self._max_layers = 4 * limits.max_layers  # fusion leaves fewer
@@ -72,6 +75,24 @@ class OnnxGraphBuilder(PendingOperations):
             for source, place in self.origins(tensor):
                 if self.is_input(source):
                     self.values.setdefault((source, place), values)
+
+    def note_categories(self, tensor: GraphTensor, count: int) -> None:
+        """Note that a tensor's elements are from 0 and below a count, where these are inputs with a number added.
+
+        Raises:
+            UnsupportedError: An input has no number that each look-up of it finds.
+        """
+        if tensor.pending is not None:
+            return
+        for source, place, shift in shifted_origins(self, tensor):
+            if self.is_input(source):
+                before = self.values.get((source, place))
+                known = range(max(0, -shift), count - shift)
+                if isinstance(before, range):
+                    known = range(max(before.start, known.start), min(before.stop, known.stop))
+                if not known:
+                    raise UnsupportedError(f"looks up what is never from 0 to {count - 1}")
+                self.values[source, place] = known
 
     def note_texts(self, tensor: GraphTensor, texts: Sequence[str], *, others: bool) -> list[list[float]]:
         """Note the texts that a node knows of each element of a tensor, and return their indices for each element."""

@@ -14,7 +14,7 @@ from forwardpass.importers.onnx.graph_inputs import GraphInput, InputReader
 from forwardpass.importers.onnx.graph_outputs import OutputReader
 from forwardpass.importers.onnx.node_interpreter import NodeInterpreter
 from forwardpass.importers.onnx.node_order import ordered
-from forwardpass.importers.onnx.whole_numbers import WHOLE
+from forwardpass.importers.onnx.whole_numbers import WHOLE, check_shifts
 
 _FLOAT32_BITS: Final = 24
 
@@ -75,6 +75,7 @@ def read_graph(model: Any, *, rows_axis: int | None = None, outputs: Sequence[st
     interpreter.values.update({one.name: values for one, values in inputs})
     interpreter.follow(nodes, wanted)
     faults.check()
+    check_shifts(graph, faults)
     found = list(writer.read(interpreter.values))
     faults.check()
     dtype = _dtype(graph, declared, faults)

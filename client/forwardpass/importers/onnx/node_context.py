@@ -9,7 +9,7 @@ import numpy as np
 from forwardpass.importers.onnx.arrays import Array
 from forwardpass.importers.onnx.constant_folding import numbers_of
 from forwardpass.importers.onnx.graph_builder import OnnxGraphBuilder
-from forwardpass.importers.onnx.values import Constant, GraphTensor, JoinedRows, Label, Value
+from forwardpass.importers.onnx.values import Constant, GraphTensor, JoinedRows, Label, RowMultiple, Value
 from forwardpass.importers.unsupported import UnsupportedError
 
 FLOATS = frozenset({"float32", "float64"})
@@ -94,6 +94,13 @@ class NodeContext:
 
     def sizes(self, place: int) -> list[Any]:
         """Return an input of integers, with `ROWS` where a shape has the number of rows."""
+        sizes = self.shape(place)
+        if multiple := next((size for size in sizes if isinstance(size, RowMultiple)), None):
+            raise UnsupportedError(f"has the size of {multiple}; only Reshape reads a multiple of the rows")
+        return sizes
+
+    def shape(self, place: int) -> list[Any]:
+        """Return an input of integers, with `ROWS` or a `RowMultiple` where a shape has the number of rows."""
         value = self.value(place)
         if isinstance(value, GraphTensor):
             raise UnsupportedError(f"has a shape or place, {self.reads[place]!r}, that depends on the inputs' numbers")

@@ -9,10 +9,10 @@ from typing import Any, Final
 import numpy as np
 
 from forwardpass.importers.onnx.arrays import Array
-from forwardpass.importers.onnx.constant_folding import numbers_of
+from forwardpass.importers.onnx.constant_folding import numbers_of, rows_times
 from forwardpass.importers.onnx.lifting import all_lifted, padded
 from forwardpass.importers.onnx.node_context import NodeContext, NodeReader, Result, front, not_rows
-from forwardpass.importers.onnx.values import ROWS, Constant, GraphTensor, JoinedRows, Value
+from forwardpass.importers.onnx.values import ROWS, Constant, GraphTensor, JoinedRows, RowMultiple, Value
 from forwardpass.importers.unsupported import UnsupportedError
 
 
@@ -55,12 +55,20 @@ def _dropout(node: NodeContext) -> Result:
 
 
 def _shape(node: NodeContext) -> Result:
-    value = node.value(0)
-    sizes: list[Any] = list(value.shape)
-    if (rows := _rows(value)) is not None:
-        sizes[rows] = ROWS
+    together = node.joined_rows(0)
+    sizes: list[Any]
+    if together is not None:
+        whole = together.tensor.shape
+        sizes = [math.prod(whole[each] for each in together.apart(axis)) for axis in range(together.rank)]
+        sizes[together.start] = rows_times(sizes[together.start])
+    else:
+        value = node.value(0)
+        sizes = list(value.shape)
+        if (rows := _rows(value)) is not None:
+            sizes[rows] = ROWS
     part = sizes[slice(node.integer("start", 0), node.attributes.get("end"))]
-    return Constant(array=np.array(part, dtype=object if ROWS in part else np.int64).reshape(len(part)))
+    is_whole = all(isinstance(size, int) for size in part)
+    return Constant(array=np.array(part, dtype=np.int64 if is_whole else object).reshape(len(part)))
 
 
 def _size(node: NodeContext) -> Result:
@@ -95,20 +103,36 @@ def reshaped(node: NodeContext, value: Constant | GraphTensor, target: Sequence[
 def _reshape(node: NodeContext) -> Result:
     together = node.joined_rows(0)
     value = node.value(0) if together is None else together.tensor
-    sizes = [*node.attributes["shape"]] if node.version < 5 else node.sizes(1)
+    sizes = [*node.attributes["shape"]] if node.version < 5 else node.shape(1)
     old: list[Any] = list(value.shape)
     if (rows := _rows(value)) is not None:
         old[rows] = ROWS
         if rows == 0 and sizes and sizes[0] == node.graph.fixed_rows:
             sizes[0] = ROWS
     if not node.integer("allowzero", 0):
-        kept = [place for place, size in enumerate(sizes) if size is not ROWS and size == 0]
+        kept = [place for place, size in enumerate(sizes) if isinstance(size, int) and size == 0]
         if kept and together is not None:
             raise UnsupportedError("keeps axes of a tensor whose rows are one axis with others; give their sizes")
         if kept and kept[-1] >= len(old):
             raise UnsupportedError(f"keeps an axis that {_said(value)} does not have")
         sizes = [old[place] if place in kept else size for place, size in enumerate(sizes)]
+    if any(isinstance(size, RowMultiple) for size in sizes):
+        return _with_multiple(node, value, sizes)
     return _joined_rows(node, value, sizes) or reshaped(node, value, sizes)
+
+
+def _with_multiple(node: NodeContext, value: Constant | GraphTensor, sizes: list[Any]) -> JoinedRows:
+    """Return a tensor with an axis of the rows and others, whose size is a multiple of the rows."""
+    place = next(place for place, size in enumerate(sizes) if isinstance(size, RowMultiple))
+    others = [*sizes[:place], *sizes[place + 1 :]]
+    factor, left = sizes[place].factor, -1 in others
+    known = factor * math.prod(size for size in others if size is not ROWS and isinstance(size, int) and size != -1)
+    if left and known > 0:
+        others[others.index(-1)] = math.prod(value.shape) // known
+    joined = _joined_rows(node, value, [*others[:place], -1, *others[place:]])
+    if joined is None or math.prod(joined.tensor.shape[joined.start :][: joined.count]) != factor:
+        raise UnsupportedError(f"gives the shape {sizes} to {_said(value)}, which does not fit")
+    return joined
 
 
 def _joined_rows(node: NodeContext, value: Constant | GraphTensor, sizes: Sequence[Any]) -> JoinedRows | None:
@@ -339,7 +363,7 @@ def _embedded(node: NodeContext, table: Array, categories: GraphTensor, axis: in
             "looks places up that depend on the inputs, along another axis than a float table's first"
         )
     rows = table.reshape(len(table), -1)
-    node.graph.note_values(categories, range(len(table)))
+    node.graph.note_categories(categories, len(table))
     width = categories.index.size * rows.shape[1]
     node.graph.budget.claim_elements(width)
     name = node.graph.layer(node.hint, [categories], width, kind="embedding", table=rows)

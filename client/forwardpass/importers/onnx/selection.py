@@ -24,9 +24,9 @@ def _where(node: NodeContext) -> Result:
     values = [node.value(place) for place in range(3)]
     tensors = [value for value in values if isinstance(value, GraphTensor)]
     if not tensors:
-        condition, one, other = (numbers_of(value) for value in values if isinstance(value, Constant))
+        condition, one, other = (value.array for value in values if isinstance(value, Constant))
         node.graph.budget.claim_constant(math.prod(np.broadcast_shapes(condition.shape, one.shape, other.shape)))
-        return Constant(array=np.where(condition, one, other))
+        return Constant(array=np.where(condition.astype(bool), one, other))
     if isinstance(values[0], Constant):
         return _chosen(node, numbers_of(values[0]), all_lifted(node, values[1:]))
     alone = [

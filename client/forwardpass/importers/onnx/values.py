@@ -25,12 +25,26 @@ ROWS: Final = _Rows()
 """The size of the axis of the rows in a shape."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RowMultiple:
+    """The size of an axis of the rows and others as one, a multiple of the number of rows.
+
+    Attributes:
+        factor: The size of the other axes, 2 or more.
+    """
+
+    factor: int
+
+    def __repr__(self) -> str:
+        return f"{self.factor} rows"
+
+
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Constant:
     """A tensor that is the same for all rows.
 
     Attributes:
-        array: An array of any shape and dtype; of objects where `ROWS` is in it.
+        array: An array of any shape and dtype; of objects where `ROWS` or a multiple of it is in it.
     """
 
     array: Array

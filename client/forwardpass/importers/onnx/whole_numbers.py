@@ -11,7 +11,12 @@ from typing import Final
 import numpy as np
 
 from forwardpass.importers.graph.functions import EXPRESSIONS
+from forwardpass.importers.graph.whole_numbers import shifted_origins
+from forwardpass.importers.onnx.arrays import Array
+from forwardpass.importers.onnx.broadcasting import scaled
 from forwardpass.importers.onnx.elementwise import applied
+from forwardpass.importers.onnx.faults import Faults
+from forwardpass.importers.onnx.graph_builder import OnnxGraphBuilder
 from forwardpass.importers.onnx.node_context import NodeContext
 from forwardpass.importers.onnx.values import GraphTensor
 from forwardpass.importers.unsupported import UnsupportedError
@@ -32,6 +37,9 @@ _BITS: Final[Mapping[str, Callable[[int], int]]] = MappingProxyType(
     }
 )
 """The bits that the result of each operator may need before it wraps around, from those of its operands."""
+
+_MAX_SHIFT: Final = 2**31
+"""The largest number that is added to a category."""
 
 _WRAPPING: Final = frozenset({"Add", "Sub", "Div", "Abs", "Neg", "Mul", "ReduceSum", "CumSum"})
 """Operators whose result may be out of the range of its element type."""
@@ -63,6 +71,32 @@ def check_whole(node: NodeContext, op: str, tensor: GraphTensor, terms: int = 1)
             "cast to a smaller type of whole numbers or to a float"
         )
     node.graph.whole_bits = max(node.graph.whole_bits, bits)
+
+
+def is_shift(op: str, tensor: GraphTensor, array: Array, *, left: bool) -> bool:
+    """Return whether a whole number is added to an int64, as models add offsets to the categories that they look up."""
+    if tensor.kind != "int64" or op not in {"Add", "Sub"} or (op == "Sub" and left):
+        return False
+    return bool((np.abs(array.astype(np.float64)) <= _MAX_SHIFT).all())
+
+
+def shifted(node: NodeContext, tensor: GraphTensor, numbers: Array) -> GraphTensor:
+    """Add numbers to categories; `check_shifts` rejects others, of which float64 may not hold the sum."""
+    done = scaled(node, tensor, shift=numbers)
+    node.graph.shifts.append((node.hint, done))
+    return done
+
+
+def check_shifts(graph: OnnxGraphBuilder, faults: Faults) -> None:
+    """Add a fault for each sum of int64 whose elements are no inputs that something looks up."""
+    for name, tensor in graph.shifts:
+        origins = list(shifted_origins(graph, tensor))
+        if not all((source, place) in graph.values for source, place, _ in origins):
+            faults.add(
+                f"graph ({name})",
+                f"adds to int64, whose sums may need 65 bits; float64 holds {_MAX_BITS}, cast to a smaller type of "
+                "whole numbers or to a float; only categories that are inputs, and looked up, may be int64",
+            )
 
 
 def wrapped(node: NodeContext, op: str, tensor: GraphTensor) -> GraphTensor:
