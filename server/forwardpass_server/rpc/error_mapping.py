@@ -112,12 +112,17 @@ class ErrorMapper:
             return dict(self._counts)
 
 
-def _forget_frames(error: BaseException | None) -> None:
+def _forget_frames(error: BaseException) -> None:
     """Clear the frames that an error came through: gRPC keeps them, and so a request, until garbage is collected."""
-    while error is not None:
-        traceback.clear_frames(error.__traceback__)
-        error.__traceback__ = None
-        error = error.__context__
+    left: list[BaseException | None] = [error]
+    seen: set[int] = set()
+    while left:
+        each = left.pop()
+        if each is not None and id(each) not in seen:  # errors may be in a circle
+            seen.add(id(each))
+            traceback.clear_frames(each.__traceback__)
+            each.__traceback__ = None
+            left += [each.__context__, each.__cause__]
 
 
 def trailers_of(mapped: MappedError, request_id: str) -> Trailers:

@@ -36,10 +36,17 @@ class Failing:
     async def _fail(self, *_: object) -> None:
         content = Content()
         self.held.append(weakref.ref(content))
+        # The cause is no error that was handled when this one was raised.
+        raise MalformedRequestError("it is malformed", method="a method") from self._cause()
+
+    def _cause(self) -> ValueError:
+        content = Content()
+        self.held.append(weakref.ref(content))
         try:
             int("none", base=10)
-        except ValueError:
-            raise MalformedRequestError("it is malformed", method="a method") from None
+        except ValueError as error:
+            return error
+        raise AssertionError("int reads no words")
 
 
 @pytest.fixture
@@ -70,4 +77,4 @@ async def test_an_error_keeps_nothing_of_its_call() -> None:
             with pytest.raises(grpc.aio.AioRpcError, match="it is malformed"):
                 await call(b"", timeout=60)
     await server.stop(None)
-    assert [content() for content in failing.held] == [None] * 3
+    assert [content() for content in failing.held] == [None] * 6
