@@ -3,7 +3,9 @@
 import contextlib
 import socket
 import sys
+import time
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import pytest
 from forwardpass_server.memory import Sockets, Unsent
@@ -109,6 +111,23 @@ def test_a_connection_that_reads_nothing_is_closed_sooner_if_another_caller_wait
         assert waits != "another"
     unsent.update()
     assert not unsent._progress, "the response was sent"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads struct tcp_info")
+def test_the_time_without_progress_begins_with_the_first_unsent_response(
+    pair: tuple[Sockets, socket.socket, socket.socket, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sockets, client, _, peer = pair
+    unsent = Unsent(sockets, max_bytes=10 * MIB, seconds=30.0)
+    with unsent.sending("caller", peer):
+        pass
+    later = time.monotonic() + 60.0
+    monkeypatch.setattr(unsent_module, "time", SimpleNamespace(monotonic=lambda: later))
+    with unsent.sending("caller", peer):
+        unsent.update()
+    client.setblocking(False)
+    with pytest.raises(BlockingIOError):  # a connection that is closed has an end
+        client.recv(1)
 
 
 def test_where_the_kernel_does_not_tell_nothing_is_held() -> None:
