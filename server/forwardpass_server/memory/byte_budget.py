@@ -50,13 +50,13 @@ class _Caller:
         held: The bytes that it holds.
         passed: Those of them that were taken before the bytes of an older claim.
         waiting: The claims that wait, oldest first; the values mean nothing.
-        min_waiting: No claim that waits, but for the oldest, has fewer bytes.
+        least_waiting: A lower bound of the bytes of the claims that wait, but for the oldest: none of them has fewer.
     """
 
     held: int = 0
     passed: int = 0
     waiting: OrderedDict[Claim, None] = field(default_factory=OrderedDict)
-    min_waiting: float = inf
+    least_waiting: float = inf
 
     @property
     def oldest(self) -> Claim:
@@ -69,7 +69,8 @@ class ByteBudget:
 
     One caller gets at most half of the bytes, so that no caller makes all others wait. If it holds nothing else, it
     gets as many as it needs. A claim passes older ones of its caller if it leaves the oldest of them its part of the
-    half: that one has its bytes as soon as those are released which were held before it, so it does not starve.
+    half: that one has its part as soon as those are released which its caller held before it, so no claim of its
+    caller makes it starve. It may still wait for the bytes of other callers.
     """
 
     def __init__(self, max_bytes: int, *, max_of_caller: int | None = None) -> None:
@@ -191,7 +192,7 @@ class ByteBudget:
     def _served_before_oldest(self, caller: _Caller) -> list[Claim]:
         """Take bytes for claims that may pass the oldest of their caller."""
         older = caller.oldest
-        if not self._passes(caller, older, caller.min_waiting):
+        if not self._passes(caller, older, caller.least_waiting):
             return []
         ready: list[Claim] = []
         least = inf
@@ -202,7 +203,7 @@ class ByteBudget:
                 ready.append(claim)
             else:
                 least = min(least, claim.size)
-        caller.min_waiting = least
+        caller.least_waiting = least
         return ready
 
     def _fits(self, size: float, held: int) -> bool:
@@ -230,7 +231,7 @@ class ByteBudget:
     def _wait(self, claim: Claim) -> None:
         caller = self._callers.setdefault(claim.caller, _Caller())
         claim.order = next(self._orders)
-        caller.min_waiting = min(caller.min_waiting, claim.size) if caller.waiting else inf
+        caller.least_waiting = min(caller.least_waiting, claim.size) if caller.waiting else inf
         caller.waiting[claim] = None
         self._waiting[claim.caller] = caller
 
