@@ -185,12 +185,12 @@ class InferenceService:
         self, request: v2.ModelInferRequest, call: RpcContext, turn: asyncio.Event
     ) -> Counted[v2.ModelStreamInferResponse]:
         try:
-            counted = await self._infer(request, call, in_stream=True)
+            counted = await self._infer(request, call, counts_as_call=True)
             if counted.size and not turn.is_set() and not await self._kept(counted, call, turn):
                 counted.forget()
                 del counted
                 await turn.wait()
-                counted = await self._infer(request, call, in_stream=False)
+                counted = await self._infer(request, call, counts_as_call=False)
         except Exception as error:  # noqa: BLE001 - becomes the response to this request
             text = self._transport.error_mapper.map(error, call.request_id, call.credential).status.message
             failed = v2.ModelStreamInferResponse(
@@ -202,7 +202,7 @@ class InferenceService:
         response = Counted(message, counted.size, counted.forget, counted.claim)
         return timed(self._transport.unsent, peer_of_call(call), response)
 
-    async def _infer(self, request: v2.ModelInferRequest, call: RpcContext, *, in_stream: bool) -> Counted[bytes]:
+    async def _infer(self, request: v2.ModelInferRequest, call: RpcContext, *, counts_as_call: bool) -> Counted[bytes]:
         return await self._transport.call(
             INFER,
             request.SerializeToString(),
@@ -210,7 +210,7 @@ class InferenceService:
             credential=call.credential,
             peer=call.peer,
             expires=call.expires,
-            in_stream=in_stream,
+            counts_as_call=counts_as_call,
         )
 
     async def _kept(self, counted: Counted[bytes], call: RpcContext, turn: asyncio.Event) -> bool:

@@ -87,7 +87,7 @@ class AsyncioTransport:
         credential: Credential,
         peer: str,
         expires: float = inf,
-        in_stream: bool = False,
+        counts_as_call: bool = False,
     ) -> Counted[bytes]:
         """Make a call, whose caller was found to be allowed its method, and wait for the response.
 
@@ -98,7 +98,7 @@ class AsyncioTransport:
             credential: What says who the caller is.
             peer: Where the call came from.
             expires: When the caller stops waiting, in seconds of `time.monotonic()`.
-            in_stream: Whether it is one request of a stream, which counts as a call of its own.
+            counts_as_call: Whether it counts as a call of its caller, as each request of a stream does.
 
         Returns:
             The response, which is counted until it is sent.
@@ -107,7 +107,7 @@ class AsyncioTransport:
             OverloadedError: There is no room for the response.
             Exception: The error that the response is.
         """
-        if in_stream:
+        if counts_as_call:
             self._guard.count_request(credential)
         call = _Call(self._loop.create_future(), request_id, credential, peer)
         if not self._gathered:

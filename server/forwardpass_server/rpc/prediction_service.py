@@ -48,7 +48,7 @@ class PredictionService:
                 credential=call.credential,
                 peer=call.peer,
                 expires=call.expires,
-                in_stream=True,
+                counts_as_call=True,
             )
         except Exception as error:  # noqa: BLE001 - becomes the response to this request
             mapped = self._transport.error_mapper.map(error, call.request_id, call.credential)
