@@ -12,6 +12,7 @@ from forwardpass.importers.onnx.function_bodies import FUNCTIONS as ONNX_FUNCTIO
 from forwardpass.importers.onnx.operators import OPERATORS as ONNX_OPERATORS
 from forwardpass.importers.pytorch.modules import MODULES
 from forwardpass.importers.pytorch.operations import OPERATIONS
+from forwardpass.importers.scikit_learn.calibration import CALIBRATED
 from forwardpass.importers.scikit_learn.ensembles import ENSEMBLES
 from forwardpass.importers.scikit_learn.estimators import ESTIMATORS, SCORERS
 from forwardpass.importers.scikit_learn.model_reader import TRANSFORMERS, WRAPPERS
@@ -90,7 +91,7 @@ def _operators() -> Iterator[str]:
             name.removeprefix("aten.") for name in OPERATIONS
         },
         ("scikit-learn", "models"): ESTIMATORS,
-        ("scikit-learn", "models of models"): {*ENSEMBLES, *WRAPPERS, "Pipeline"},
+        ("scikit-learn", "models of models"): {*ENSEMBLES, *CALIBRATED, *WRAPPERS, "Pipeline"},
         ("scikit-learn", "transformers"): TRANSFORMERS,
         ("scikit-learn", "classifiers in `CalibratedClassifierCV`"): SCORERS,
     }
