@@ -100,7 +100,7 @@ def errors(error_mapper: ErrorMapper) -> Interceptor:
     async def around(call: RpcContext) -> AsyncIterator[None]:
         try:
             yield
-        except grpc.aio.AbortError:
+        except (grpc.aio.AbortError, grpc.aio.InternalError):  # InternalError: the caller has gone, so gRPC cannot send
             raise
         # CancelledError is no Exception, and must stay on its way: gRPC leaks when it is swallowed.
         except Exception as error:
