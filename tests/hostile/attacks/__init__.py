@@ -7,7 +7,7 @@ from tests.hostile.attacks.computing import own_functions, registrations
 from tests.hostile.attacks.connecting import connections
 from tests.hostile.attacks.parts import PARTS, empty_messages, json_objects
 from tests.hostile.attacks.target import Attack, Target
-from tests.hostile.attacks.unread import unread_bodies, unread_streams, unread_traces, watchers
+from tests.hostile.attacks.unread import unread_bodies, unread_networks, unread_streams, unread_traces, watchers
 
 MIB: Final = 2**20
 MAX_PARTS: Final = (f"--max-request-bytes={16 * MIB}",)
@@ -21,6 +21,7 @@ ATTACKS: Final[dict[str, Attack]] = {
     **{name: Attack(act=act, flags=MAX_PARTS) for name, act in PARTS.items()},
     "json_objects": Attack(act=json_objects, flags=MAX_PARTS, is_bounded_by_envoy=False),
     "unread_traces": Attack(act=unread_traces),
+    "unread_networks": Attack(act=unread_networks),
     "unread_streams": Attack(act=unread_streams),
     "unread_bodies": Attack(act=unread_bodies),
     "watchers": Attack(act=watchers),

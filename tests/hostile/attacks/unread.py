@@ -8,6 +8,7 @@ from typing import Final
 
 import grpc
 import numpy as np
+from forwardpass.v1.network_service_pb2 import GetNetworkRequest
 from forwardpass.v1.prediction_service_pb2 import PredictRequest, PredictStreamRequest, TraceRequest
 from forwardpass.v1.tensor_pb2 import Tensor
 
@@ -19,18 +20,34 @@ _FAN_NODES: Final = 20_000
 _FAN_ROWS: Final = 100
 
 
-def unread_traces(target: Target) -> None:
-    """Ask for forty traces of 15 MB, and read nothing."""
+def _register_wide(target: Target) -> None:
+    """Register a network with 15 MB of weights."""
     layers = [np.ones((1_380, 2)), np.ones((1_380, 1_380)), np.ones((1, 1_380))]
     document = {"format": "forwardpass.network/1", "inputs": 2, "layers": [{"weights": each} for each in layers]}
     target.client.register("wide", document, timeout=120)
-    request = TraceRequest(network="wide", contributions=True, tensor=Tensor(shape=[1, 2], values=[1.0, 2.0]))
+
+
+def _ask_unread(target: Target, method: str, request: bytes) -> None:
+    """Call a method forty times on one connection, and read nothing."""
     with grpc.insecure_channel(target.address, options=UNREAD) as channel:
-        trace: grpc.StreamStreamMultiCallable[bytes, bytes] = channel.stream_stream(f"{PREDICTIONS}Trace")
-        calls = [trace(iter([request.SerializeToString()]), timeout=60) for _ in range(40)]
+        ask: grpc.StreamStreamMultiCallable[bytes, bytes] = channel.stream_stream(method)
+        calls = [ask(iter([request]), timeout=60) for _ in range(40)]
         time.sleep(ATTACK_SECONDS)
         for call in calls:
             call.cancel()
+
+
+def unread_traces(target: Target) -> None:
+    """Ask for forty traces of 15 MB, and read nothing."""
+    _register_wide(target)
+    request = TraceRequest(network="wide", contributions=True, tensor=Tensor(shape=[1, 2], values=[1.0, 2.0]))
+    _ask_unread(target, f"{PREDICTIONS}Trace", request.SerializeToString())
+
+
+def unread_networks(target: Target) -> None:
+    """Ask forty times for a network of 15 MB, and read nothing."""
+    _register_wide(target)
+    _ask_unread(target, f"{NETWORKS}GetNetwork", GetNetworkRequest(network="wide").SerializeToString())
 
 
 def _register_fan(target: Target) -> None:
