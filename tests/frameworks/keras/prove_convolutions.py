@@ -96,16 +96,21 @@ def _convolution(random: np.random.Generator, axes: int, layout: str, dtype: str
 
 
 def _transposed(random: np.random.Generator, axes: int, layout: str) -> Any:
-    """Return a transposed convolution; TensorFlow dilates none on a CPU."""
+    """Return a transposed convolution; TensorFlow dilates none on a CPU.
+
+    It takes outputs that a convolution makes the inputs of: with `same`, of n places more than `(n - 1) * stride`.
+    Keras makes `(n - 1) * stride + kernel % 2 + output_padding` of them, so that an even kernel needs padding.
+    """
     kernel, steps = (random.integers(1, 4, axes).tolist() for _ in range(2))
     padding = str(random.choice(["valid", "same"]))
     more = [int(random.integers(0, step)) for step in steps]
+    fits = padding == "valid" or all(size % 2 or extra for size, extra in zip(kernel, more, strict=True))
     return getattr(layers, f"Conv{axes}DTranspose")(
         filters=int(random.integers(1, 4)),
         kernel_size=kernel,
         strides=steps,
         padding=padding,
-        output_padding=more if max(steps) > 1 and random.random() < 0.3 else None,
+        output_padding=more if fits and max(steps) > 1 and random.random() < 0.3 else None,
         data_format=layout,
         activation=str(random.choice(["relu", "linear"])),
         use_bias=bool(random.random() < 0.8),
