@@ -34,6 +34,9 @@ _Run: TypeAlias = Callable[..., Array]
 _MAX_ROW_BYTES: Final = 2**18
 """The most bytes of all slots of a row for which each thread keeps them; views are a small part of a larger row."""
 
+_MAX_ROW_STEPS: Final = 64
+"""The most steps for which each thread keeps the slots of a row; views take about 0.4 KB for a step."""
+
 _slots_of_a_row: Final = Scratch()
 
 _Sources: TypeAlias = Sequence[tuple[str, slice | None]]
@@ -97,7 +100,8 @@ class GraphSteps:
     def __post_init__(self) -> None:
         """Find out what a lone row needs."""
         numbers = self.inputs + sum(step.width for step in self.steps)
-        object.__setattr__(self, "is_small", numbers * self.dtype.itemsize <= _MAX_ROW_BYTES)
+        is_small = numbers * self.dtype.itemsize <= _MAX_ROW_BYTES and len(self.steps) <= _MAX_ROW_STEPS
+        object.__setattr__(self, "is_small", is_small)
         object.__setattr__(self, "runs", tuple(step.run for step in self.steps))
 
     def compute(self, values: Array) -> tuple[Array, dict[str, Array]]:

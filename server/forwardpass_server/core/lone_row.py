@@ -1,8 +1,8 @@
 """The sums of a convolution of a lone row, in memory whose views are made once for each thread.
 
 A small convolution takes as long as numpy needs for a few calls, and making a view takes as long as copying what it
-shows. So all views are made when a thread computes its first lone row. The copies and the product are those of
-`convolution.products`, and so is every bit.
+shows. So a thread makes all views when it computes its first lone row, and keeps them for the next ones. The copies
+and the product are those of `convolution.products`, and so is every bit.
 """
 
 from dataclasses import dataclass

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from forwardpass_server.core.arrays import Array
 
 _MAX_VIEWS: Final = 256
-"""The most keys whose views of a block are kept: about 100 KiB."""
+"""The most keys whose views of a block are kept: of small convolutions 0.4 KB each, of a graph up to 26 KB."""
 
 _ALIGNMENT: Final = 64
 """Where arrays begin, in bytes: at a line of the cache, which a vector instruction reads at once."""

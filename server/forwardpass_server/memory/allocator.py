@@ -10,10 +10,11 @@ _ARENAS: Final = 4
 """Arenas of the process. By default there are eight for each core, and each keeps what was freed in it."""
 
 _REUSED_BYTES: Final = 4 * 2**20
-"""The size up to which blocks are taken from freed memory; an arena keeps twice as much free at its end.
+"""The size up to which blocks are taken from freed memory, from the start; an arena keeps twice as much at its end.
 
 glibc begins with 128 KiB, so that the kernel would map and clear the pages of a request of a thousand rows, and of its
-activations, again for each call. Four arenas of 8 MiB are what the watch allows a server above an idle one.
+activations, again for each call. It goes on to the size of the largest block that was freed, up to 32 MiB, of which
+`malloc_trim` gives the pages back.
 """
 
 

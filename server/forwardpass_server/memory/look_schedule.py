@@ -21,14 +21,15 @@ class LookSchedule:
         """Make a schedule whose first look is due.
 
         Args:
-            max_growth: Bytes by which memory may grow from one look to the next, whatever a look takes.
+            max_growth: Bytes by which memory may grow without a look, whatever a look takes.
         """
         self._max_growth = max_growth
         self._at = -inf
         self._held = 0
 
     def is_due(self, now: float, held: int = 0) -> bool:
-        """Return whether it is time to look, or as much more is held than at the last look as may be."""
+        """Return whether it is time to look, or memory has grown by too much since the last look or since its least."""
+        self._held = min(self._held, held)
         return now >= self._at or held - self._held > self._max_growth
 
     def make_due(self) -> None:

@@ -26,6 +26,15 @@ def test_a_look_that_takes_long_is_repeated_rarely_unless_memory_grows() -> None
     assert looks.is_due(began)
 
 
+def test_memory_that_has_fallen_may_grow_no_more_than_before() -> None:
+    looks = LookSchedule(max_growth=16 * MIB)
+    with looks.looking(500 * MIB):
+        _work(0.02)
+    began = time.monotonic() - 1.0
+    assert not looks.is_due(began, 100 * MIB)
+    assert looks.is_due(began, 117 * MIB)
+
+
 def _work(seconds: float) -> None:
     """Take processor time."""
     ends = time.thread_time() + seconds
