@@ -471,6 +471,28 @@ def test_the_probability_of_the_second_of_two_classes_is_the_output(model: Any) 
 
 
 @pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"threshold": -1.5, "response_method": "decision_function"}, "its threshold is of other scores"),
+        ({"threshold": 0.3, "pos_label": 0}, "compare 1 minus them, the probabilities of 0, with the threshold 0.3"),
+        ({"threshold": 0.0}, "compare them with the threshold 0 where"),
+    ],
+)
+def test_a_threshold_is_told_for_what_it_is_compared_with(options: dict[str, Any], words: str) -> None:
+    model = FixedThresholdClassifier(LogisticRegression(), **options)
+    imported = import_model(model.fit(np.asarray(IRIS.x)[::5], np.asarray(IRIS.y)[::5] > 0))
+    assert any(words in note for note in imported.notes)
+
+
+def test_a_temperature_softens_probabilities_that_are_almost_0() -> None:
+    x, y = np.asarray(IRIS.x)[::5], np.asarray(IRIS.y)[::5]
+    model = CalibratedClassifierCV(GaussianNB(), method="temperature", cv=2).fit(x, y)
+    far = x * 20
+    found = forward(compile_plan(import_model(model).spec), far)
+    np.testing.assert_allclose(found, model.predict_proba(far), rtol=1e-9)
+
+
+@pytest.mark.parametrize(
     "model",
     [StandardScaler(), make_pipeline(StandardScaler(), SplineTransformer(3))],
     ids=["a scaler", "a pipeline"],

@@ -13,8 +13,8 @@ from forwardpass.importers.scikit_learn.piecewise import add_gains, way_through
 from forwardpass.importers.scikit_learn.pipeline_step import PipelineStep, Transform
 from forwardpass.importers.unsupported import UnsupportedError
 
-_EPS: Final = float(np.finfo(np.float64).eps)
-"""What scikit-learn adds to a probability before its logarithm."""
+_EPS: Final = 1e-12
+"""What scikit-learn's `_convert_to_logits` adds to a probability before its logarithm."""
 
 
 def _calibrated(step: PipelineStep, values: TensorRef) -> TensorRef:

@@ -96,10 +96,23 @@ def _notes(model: Any) -> tuple[str, ...]:
     for inner in _computing(model):
         kind = type(inner).__name__
         if kind in {"FixedThresholdClassifier", "TunedThresholdClassifierCV"}:
-            found = getattr(inner, "best_threshold_", None) or getattr(inner, "threshold", "auto")
-            threshold = "its own threshold" if isinstance(found, str) else f"the threshold {found:.6g}"
-            return (f"the network has the probabilities of {kind}; compare them with {threshold} where they arrive",)
+            return (f"the network has the probabilities of {kind}; {_threshold(inner)}",)
     return ()
+
+
+def _threshold(model: Any) -> str:
+    """Return what a caller does in place of a threshold."""
+    found = model.best_threshold_ if hasattr(model, "best_threshold_") else model.threshold
+    if model.response_method == "decision_function":
+        return f"its threshold is of other scores, those of decision_function ({found})"
+    scorer = getattr(model, "_curve_scorer", None)
+    positive = getattr(model, "pos_label", None) if scorer is None else scorer._get_pos_label()  # noqa: SLF001 - no other way
+    threshold = "0.5" if isinstance(found, str) else f"{found:.6g}"
+    if positive is not None and positive == model.classes_[0]:
+        return (
+            f"compare 1 minus them, the probabilities of {positive!r}, with the threshold {threshold} where they arrive"
+        )
+    return f"compare them with the threshold {threshold} where they arrive"
 
 
 def _is_multilabel(model: Any) -> bool:
