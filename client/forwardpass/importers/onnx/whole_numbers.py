@@ -4,7 +4,7 @@ A result that leaves the range of its element type wraps around, as numpy and on
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Final
 
@@ -88,9 +88,14 @@ def shifted(node: NodeContext, tensor: GraphTensor, numbers: Array) -> GraphTens
 
 
 def check_shifts(graph: OnnxGraphBuilder, faults: Faults) -> None:
-    """Add a fault for each sum of int64 whose elements are no inputs that something looks up."""
+    """Note the bits of each sum of int64, and add a fault where its elements are no inputs that something looks up."""
     for name, tensor in graph.shifts:
         origins = list(shifted_origins(graph, tensor))
+        for source, place, shift in origins:
+            known: Sequence[float] = graph.values.get((source, place)) or (0,)
+            ends = (known[0], known[-1]) if isinstance(known, range) else (min(known), max(known))
+            largest = max(abs(int(end) + added) for end in ends for added in (0, shift))
+            graph.whole_bits = max(graph.whole_bits, largest.bit_length())
         if not all((source, place) in graph.values for source, place, _ in origins):
             faults.add(
                 f"graph ({name})",

@@ -39,13 +39,20 @@ COMPUTED: dict[str, list[Any]] = {
         node("Reshape", "heads apart", "parts"),
         node("ReduceMax", "parts", "y", axes=[1], keepdims=0),
     ],
+    "whole numbers that no float holds": [
+        node("Div", "huge 1", "quotient"),
+        node("Sub", "quotient huge", "nothing"),
+        node("Cast", "nothing", "zero", to=1),
+        node("Add", "x zero", "y"),
+    ],
     "functions of constants": [node("Softplus", "w", "soft"), node("Tanh", "soft", "t"), node("Mul", "x t", "y")],
 }
 
 
 def made(nodes: list[Any]) -> Any:
     inputs, outputs = [tensor("x", "n", 12)], [tensor("y")]
-    return model([*SHAPE, *nodes], *COUNTS, numbers("w", 1, 12), inputs=inputs, outputs=outputs)
+    huge = constant("huge", np.array(2**60 + 1))
+    return model([*SHAPE, *nodes], *COUNTS, numbers("w", 1, 12), huge, inputs=inputs, outputs=outputs)
 
 
 @pytest.mark.parametrize("nodes", COMPUTED.values(), ids=COMPUTED)
@@ -85,7 +92,8 @@ def test_what_depends_on_the_number_of_rows_is_rejected(nodes: list[Any], words:
 def looked_up(*nodes: Any) -> Any:
     inputs, outputs = [tensor("x", "n", 3, kind=INT64)], [tensor("y")]
     offsets = constant("offsets", np.array([[0, 4, 9]]))
-    return model(nodes, numbers("table", 12, 2), offsets, *COUNTS, inputs=inputs, outputs=outputs)
+    far = constant("far", np.array(20_000_001))
+    return model(nodes, numbers("table", 12, 2), offsets, far, *COUNTS, inputs=inputs, outputs=outputs)
 
 
 @pytest.mark.parametrize(
@@ -112,6 +120,14 @@ OTHER_SUMS: dict[str, tuple[list[Any], str]] = {
     "of any size": (
         [node("Add", "x offsets", "z"), node("Cast", "z", "y", to=1)],
         "only categories that are inputs, and looked up",
+    ),
+    "beyond what float32 holds": (
+        [
+            node("Sub", "x far", "z"),
+            node("Gather", "table z", "found"),
+            node("ReduceSum", "found 2", "y", keepdims=0),
+        ],
+        "with whole numbers of 25 bits, of which float32 holds 24",
     ),
     "of no number": (
         [
