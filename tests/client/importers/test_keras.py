@@ -432,6 +432,10 @@ HOSTILE_HDF5: dict[str, tuple[Callable[[h5py.File], None], str]] = {
         configured(sequential({**DENSE, "config": {**DENSE["config"], "kernel_initializer": ELSEWHERE}})),
         "run is not supported",
     ),
+    "words in another file": (
+        configured(sequential(layer("StringLookup", vocabulary="/etc/passwd"))),
+        "has its vocabulary in the file '/etc/passwd'",
+    ),
     "a link": (of_links, "is a link to elsewhere, which is not followed"),
     "a circle": (of_a_circle, "is a link to elsewhere, which is not followed"),
     "a circle without links": (hard_circle, "is in the file at another place too"),

@@ -8,9 +8,10 @@ import h5py
 import keras
 import numpy as np
 import pytest
-from forwardpass.importers import import_model, load_object
+from forwardpass.importers import UnsupportedModelError, import_model, load_object
 from forwardpass_server.core import forward
 from forwardpass_server.registry.compile import compile_plan
+from keras import layers
 
 from tests.frameworks.keras import architectures, cases, convolutional, recurrent
 from tests.frameworks.keras.training import CANCER, DIABETES, PIXELS, predicted
@@ -39,6 +40,19 @@ def test_a_file_of_keras_3(make: Any, rows: Any, tmp_path: Path) -> None:
     np.testing.assert_allclose(
         forward(compile_plan(network), rows[:50]), predicted(model, rows[:50]), rtol=1e-11, atol=1e-12
     )
+
+
+@pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5 file:UserWarning")
+def test_weights_that_the_file_does_not_have_are_not_made(tmp_path: Path) -> None:
+    path = tmp_path / "model.h5"
+    model = keras.Sequential([keras.Input((4,)), layers.Dense(3)])
+    model.save(path)
+    with h5py.File(path, "r+") as file:
+        config = json.loads(file.attrs["model_config"])
+        config["config"]["layers"][1]["config"]["units"] = 10**10
+        file.attrs["model_config"] = json.dumps(config)
+    with pytest.raises(UnsupportedModelError, match="the configuration has 50,000,000,000 weights, and the file 15"):
+        load_object(str(path))
 
 
 def _layer(kind: str, name: str, reads: list[str], **config: Any) -> dict[str, Any]:

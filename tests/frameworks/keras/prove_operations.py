@@ -9,7 +9,7 @@ import pytest
 from forwardpass.importers import import_model
 from forwardpass_server.core import forward
 from forwardpass_server.registry.compile import compile_plan
-from keras import ops
+from keras import layers, ops
 
 from tests.frameworks.keras.training import predicted
 
@@ -113,7 +113,9 @@ OF_ONE: dict[str, Callable[[Any], Any]] = {
         ops.power(x, _constant(1, 2, 3, 1, 2, 3)),
         ops.subtract(_constant(0, 1, 2, 3, 4, 5), x),
     ),
-    "with numbers": lambda x: _joined(x**2, x % 2, x // 0.5, 1.5 // (x + 9), 1 / (x + 20), 3 - x, x / 3, 2 * x),
+    "with numbers": lambda x: _joined(
+        x**2, x % 2, x // 0.5, ops.floor(1.5 / (x + 9)), 1 / (x + 20), 3 - x, x / 3, 2 * x
+    ),
     "products with constants": lambda x: _joined(
         ops.tensordot(x, ops.ones((6, 3)), axes=1),
         ops.dot(x, ops.ones((6, 3))),
@@ -161,3 +163,17 @@ def test_an_operation(function: Callable[..., Any], dtype: str, tolerance: float
         assert (str(network.dtype), found <= tolerance) == (dtype, True), found
     finally:
         keras.config.set_floatx("float64")
+
+
+@pytest.mark.filterwarnings("ignore:Layer 'sequential.* was passed an input with a mask:UserWarning")
+def test_a_mask_goes_through_layers_that_scale_and_models_within() -> None:
+    inputs = keras.Input((8, 3))
+    steps = layers.Rescaling(2.0, offset=1.0)(layers.Masking()(inputs))
+    steps = layers.Normalization(mean=0.5, variance=2.0)(steps)
+    steps = keras.Sequential([keras.Input((8, 3)), layers.Dense(5), layers.SpatialDropout1D(0.1)])(steps)
+    model = keras.Model(inputs, layers.GlobalAveragePooling1D()(steps))
+    rows = np.random.default_rng(0).normal(size=(ROWS, 8, 3))
+    rows[:, 5:] = rows[3, 2] = 0
+    rows = rows.reshape(ROWS, -1)
+    network = import_model(model).spec
+    np.testing.assert_allclose(forward(compile_plan(network), rows), predicted(model, rows), rtol=1e-12, atol=1e-13)

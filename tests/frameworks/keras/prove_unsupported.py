@@ -83,6 +83,26 @@ def at_inference() -> Any:
     return keras.Model(inputs, layers.Dropout(0.5)(inputs, training=True))
 
 
+def whole_numbers() -> Any:
+    inputs = keras.Input((4,), dtype="int32")
+    return keras.Model(inputs, ops.cast(ops.mod(inputs, 10), "float32"))
+
+
+def shifted() -> Any:
+    inputs = keras.Input((4,), dtype="int32")
+    return keras.Model(inputs, ops.cast(inputs + 5, "float32"))
+
+
+def compared_with_a_large_number() -> Any:
+    inputs = keras.Input((4,), dtype="int32")
+    return keras.Model(inputs, ops.cast(ops.equal(inputs, 2**24 + 1), "float32"))
+
+
+def rounded_quotients() -> Any:
+    inputs = keras.Input((4,))
+    return keras.Model(inputs, ops.floor_divide(inputs, 0.1))
+
+
 UNSUPPORTED: dict[str, tuple[Callable[[], Any], str]] = {
     "a custom layer": (lambda: row(Mine()), r"layers\[mine\]: mine>Mine of .* is no layer of Keras's own"),
     "Lambda": (lambda: row(layers.Lambda(lambda x: x + 1)), r"layers\[lambda\]: Lambda runs code from the file"),
@@ -122,6 +142,14 @@ UNSUPPORTED: dict[str, tuple[Callable[[], Any], str]] = {
     "an operation across rows": (across_rows, "works along all axes, that of the rows too; name the axes, `axis=1`"),
     "an operation that cuts rows": (rows_by_rows, "of rows of .*, which mixes rows"),
     "an operation of rows and other rows": (of_several_ranks, "combines rows with other rows, of shapes .rows, 4."),
+    "arithmetic of whole numbers": (whole_numbers, "cast them before, `keras.ops.cast"),
+    "sums of whole numbers": (shifted, "adds to inputs of whole numbers .* that nothing looks up"),
+    "a large whole number": (compared_with_a_large_number, "which float32 holds up to 2.24 only"),
+    "quotients that are rounded": (rounded_quotients, r"use keras.ops.floor\(x / y\)"),
+    "a mask behind a scale": (
+        lambda: row(layers.Reshape((4, 1)), layers.Masking(), layers.Rescaling(2.0), layers.LSTM(2)),
+        "send sequences of one length",
+    ),
     "dropout at inference": (at_inference, "call it without, as a served model is"),
 }
 

@@ -17,11 +17,13 @@ class WholeNumbers:
     Attributes:
         categories: The categories of each input that is looked up, by its source and place there.
         counts: A number that all numbers of a layer are below, by the layer; its numbers are whole and from 0.
+        shifted: Inputs to which a constant was added, with the name of what added it; they must be looked up.
     """
 
     def __init__(self) -> None:
         self.categories: dict[tuple[str, int], range] = {}
         self.counts: dict[str, int] = {}
+        self.shifted: list[tuple[str, TensorRef]] = []
 
     def note_computed(self, x: TensorRef, count: int) -> None:
         """Note that a tensor, all nodes of its sources, has whole numbers from 0 and below a count."""

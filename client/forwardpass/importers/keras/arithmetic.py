@@ -103,6 +103,8 @@ def _combine(call: LayerCall) -> TensorRef:
 def _of_two(call: LayerCall) -> TensorRef:
     text = _OF_TWO[call.kind]
     one, other = _broadcast(call, 2)
+    if call.kind == "FloorDivide" and not _divides_alike(other):
+        raise UnsupportedError("rounds its quotient as the backend of Keras does; use keras.ops.floor(x / y)")
     if isinstance(one, TensorRef):
         if isinstance(other, TensorRef):
             return call.graph.elementwise(text, one, other)
@@ -115,6 +117,16 @@ def _of_two(call: LayerCall) -> TensorRef:
         alone = _renamed(_renamed(text, "x", "number"), "y", "x")
         return call.graph.function(other, alone, number=float(one.ravel()[0]))
     return call.graph.elementwise(text, call.graph.constants(other, one), other)
+
+
+def _divides_alike(value: TensorRef | Array) -> bool:
+    """Return whether a quotient by a value has the same floor however it is computed.
+
+    It has by constants that are whole numbers or powers of 2; by others, it may be rounded up to a whole number before.
+    """
+    if isinstance(value, TensorRef):
+        return False
+    return bool(((value == np.trunc(value)) | (np.abs(np.frexp(value)[0]) == 0.5)).all())
 
 
 def _renamed(text: str, word: str, other: str) -> str:

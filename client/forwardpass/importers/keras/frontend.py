@@ -9,9 +9,10 @@ from typing import Any, Final
 from forwardpass.importers.graph import TensorRef
 from forwardpass.importers.keras import runtime
 from forwardpass.importers.keras.archive import Archive, open_archive
-from forwardpass.importers.keras.model_config import ModelConfig, check_modules, parse_config, tensors_in
+from forwardpass.importers.keras.model_config import ModelConfig, check_references, parse_config, tensors_in
 from forwardpass.importers.keras.model_reader import KerasInput, ModelReader
 from forwardpass.importers.keras.weights import Weights
+from forwardpass.importers.keras.whole_numbers import check_shifted
 from forwardpass.importers.source import Source
 from forwardpass.importers.unsupported import UnsupportedError, UnsupportedModelError, unsupported_model
 
@@ -83,7 +84,11 @@ def follow(archive: Archive) -> tuple[ModelConfig, ModelReader, list[TensorRef]]
     reader = ModelReader(structure, Weights(archive.weights), archive.assets)
     outputs = reader.read()
     try:
-        check_modules(archive.config)
+        check_shifted(reader.graph)
+    except UnsupportedError as error:
+        raise unsupported_model("model", str(error)) from None
+    try:
+        check_references(archive.config)
     except UnsupportedError as error:
         raise unsupported_model("config.json", str(error)) from None
     return structure, reader, outputs

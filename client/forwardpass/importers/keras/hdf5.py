@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from forwardpass.importers.keras import runtime
 from forwardpass.importers.keras.archive import parse_object
-from forwardpass.importers.keras.model_config import MODELS, check_modules
+from forwardpass.importers.keras.model_config import MODELS, check_references
 from forwardpass.importers.keras.model_reader import LAYERS, OPERATIONS
 from forwardpass.importers.keras.unsupported import reason_for
 from forwardpass.importers.keras.weights import import_h5py
@@ -47,7 +47,7 @@ def load_hdf5(path: str | PathLike[str]) -> Any:
     try:
         size = file.stat().st_size
         with h5py.File(file, "r") as opened:
-            _check_content(h5py, opened, file.name, size)
+            stored = _check_content(h5py, opened, file.name, size)
             text = opened.attrs.get(_CONFIG)
     except (OSError, ValueError, RuntimeError, KeyError, TypeError) as error:
         raise unsupported_model(file.name, f"is no file of HDF5 that can be read: {error}") from error
@@ -59,12 +59,17 @@ def load_hdf5(path: str | PathLike[str]) -> Any:
         )
     config = parse_object(text.encode() if isinstance(text, str) else text, _CONFIG)
     _check_classes(config)
+    runtime.check_weights(config, stored)
     return runtime.load_file(file)
 
 
-def _check_content(h5py: Any, opened: Any, name: str, size: int) -> None:
-    """Reject links to elsewhere, numbers in other files, and sizes beyond the limits, before anything is read."""
-    level, objects, numbers, stored = [opened], 0, 0, 0
+def _check_content(h5py: Any, opened: Any, name: str, size: int) -> int:
+    """Reject links to elsewhere, numbers in other files, and sizes beyond the limits, before anything is read.
+
+    Returns:
+        How many numbers there are.
+    """
+    level, objects, numbers, stored, count = [opened], 0, 0, 0, 0
     seen: set[int] = set()
     while level:
         group = level.pop()
@@ -85,6 +90,7 @@ def _check_content(h5py: Any, opened: Any, name: str, size: int) -> None:
             if not isinstance(found, h5py.Dataset) or found.is_virtual or found.external:
                 raise unsupported_model(found.name, "has its numbers in other files, which are not read")
             numbers += found.nbytes
+            count += found.size
             stored += found.id.get_storage_size()
     if numbers > DEFAULT_LIMITS.max_network_bytes:
         raise unsupported_model(
@@ -95,6 +101,7 @@ def _check_content(h5py: Any, opened: Any, name: str, size: int) -> None:
             name,
             f"has {size - stored:,} bytes beside its numbers; at most {DEFAULT_LIMITS.max_header_bytes:,} are read",
         )
+    return count
 
 
 def _check_classes(config: Any) -> None:
@@ -114,6 +121,6 @@ def _check_classes(config: Any) -> None:
         elif isinstance(one, list):
             level += one
     try:
-        check_modules(config)
+        check_references(config)
     except UnsupportedError as error:
         raise unsupported_model(_CONFIG, str(error)) from None

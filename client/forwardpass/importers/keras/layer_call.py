@@ -39,6 +39,7 @@ class LayerCall:
         constraints: The constraints on the inputs.
         variables: Reads its weights in the order of Keras; those of a layer within it by their path there.
         vocabulary: Reads its adapted vocabulary, or returns None.
+        whole: The tensors among the arguments that are whole numbers, as far as the file says so.
         masks: Compute the mask of each tensor among the arguments, 1 for a step that counts, else 0; None for none.
     """
 
@@ -51,6 +52,7 @@ class LayerCall:
     constraints: InputConstraints
     variables: Callable[..., list[Array]]
     vocabulary: Callable[[], list[str] | None]
+    whole: tuple[TensorRef, ...] = ()
     masks: tuple[Callable[[], TensorRef] | None, ...] = ()
 
     def check_options(self) -> None:

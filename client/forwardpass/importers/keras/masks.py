@@ -21,6 +21,7 @@ Mask: TypeAlias = Callable[[], TensorRef]
 _KEEP: Final = frozenset(
     {
         *("Dropout", "SpatialDropout1D", "GaussianDropout", "GaussianNoise", "AlphaDropout", "ActivityRegularization"),
+        *("SpatialDropout2D", "SpatialDropout3D", "Normalization", "Rescaling"),
         *("Activation", "ReLU", "LeakyReLU", "ELU", "PReLU", "Softmax", "Dense", "Identity", "BatchNormalization"),
         *("LayerNormalization", "GroupNormalization", "UnitNormalization", "TimeDistributed"),
         *("MultiHeadAttention", "GroupQueryAttention", "GroupedQueryAttention", "Attention", "AdditiveAttention"),

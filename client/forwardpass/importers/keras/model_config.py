@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -20,6 +20,8 @@ _SETTINGS: Final = (
     *("keras.src.activations.", "keras.models.", "builtins."),
 )
 """Modules whose objects a configuration may name; other modules of Keras can, for example, download files."""
+_WORDS: Final = "vocabulary"
+"""The setting of a lookup that is a list, or the path of a file."""
 _FUNCTION: Final = "keras_history"
 _MAX_LAYERS: Final = 4 * DEFAULT_LIMITS.max_layers
 
@@ -45,11 +47,13 @@ class Tensor:
         layer: Its name.
         call: Which of its calls, from 0.
         place: Which of the outputs of that call.
+        dtype: Its dtype where the file says it.
     """
 
     layer: str
     call: int
     place: int
+    dtype: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -209,7 +213,8 @@ def _call(node: Mapping[str, Any], is_masked: bool) -> InboundNode:  # noqa: FBT
 def _argument(value: Any) -> Any:
     if isinstance(value, dict) and value.get("class_name") == "__keras_tensor__":
         layer, call, place = value["config"][_FUNCTION]
-        return Tensor(layer=str(layer), call=int(call), place=int(place))
+        dtype = str(value["config"].get("dtype", ""))
+        return Tensor(layer=str(layer), call=int(call), place=int(place), dtype=dtype)
     if isinstance(value, dict) and value.get("class_name") in _VALUES:
         return _VALUES[value["class_name"]](value["config"])
     if isinstance(value, list):
@@ -256,8 +261,10 @@ def _is_own(document: Mapping[str, Any]) -> bool:
     )
 
 
-def check_modules(value: Any) -> None:
-    """Reject a configuration that names an object outside the allowed modules anywhere, since Keras would import it.
+def check_references(value: Any) -> None:
+    """Reject a configuration that names a file, or an object outside the allowed modules, anywhere.
+
+    Keras would read the one, and import the other.
 
     Raises:
         UnsupportedError: It does.
@@ -272,6 +279,8 @@ def check_modules(value: Any) -> None:
                 raise UnsupportedError(
                     f"names {one.get('registered_name') or kind} of {module}, which is not what layers are made with"
                 )
+            if isinstance(one.get(_WORDS), str):
+                raise UnsupportedError(f"has its vocabulary in the file {one[_WORDS]!r}, which is not read; list it")
             level += [part for key, part in one.items() if key != "compile_config"]
         elif isinstance(one, list):
             level += one

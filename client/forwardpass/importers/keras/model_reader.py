@@ -39,6 +39,7 @@ from forwardpass.importers.keras.unsupported import reason_for
 from forwardpass.importers.keras.vocabulary import vocabulary
 from forwardpass.importers.keras.weighted import WEIGHTED
 from forwardpass.importers.keras.weights import Weights
+from forwardpass.importers.keras.whole_numbers import check_whole
 from forwardpass.importers.unsupported import UnsupportedError, unsupported_model, unsupported_parts
 
 _ALONE: Final = {
@@ -74,6 +75,8 @@ OPERATIONS: Final[Mapping[str, LayerReader]] = MappingProxyType(
 
 _DTYPES: Final = ("float32", "float64")
 _HALVES: Final = ("float16", "bfloat16")
+_WHOLE: Final = ("int", "uint")
+"""How the dtypes of whole numbers begin."""
 _DEEPEST: Final = 20
 _FIX: Final = (
     ": fix them by `fixed = keras.models.clone_model(model, input_tensors=keras.Input(shape))` and "
@@ -100,7 +103,7 @@ class KerasInput:
     @property
     def is_integer(self) -> bool:
         """Whether its values are integers."""
-        return self.dtype.startswith(("int", "uint"))
+        return self.dtype.startswith(_WHOLE)
 
     @property
     def is_text(self) -> bool:
@@ -258,7 +261,8 @@ class ModelReader:
         table = LAYERS if part.is_layer else OPERATIONS
         if part.kind not in table:
             raise UnsupportedError(reason_for(part.kind, ", ".join(table)))
-        if any(found[tensor] is None for tensor in _read(node)):
+        read = _read(node)
+        if any(found[tensor] is None for tensor in read):
             return [None], None
         if part.is_layer:
             self._note_dtype(part.config.get("dtype"))
@@ -274,9 +278,11 @@ class ModelReader:
                 f"{part.weights}/{path}".rstrip("/"), None if path else part.name
             ),
             vocabulary=lambda: vocabulary(self._assets, part.weights),
+            whole=tuple(x for each in read if (x := found[each]) is not None and each.dtype.startswith(_WHOLE)),
             masks=_masks(node, found, masks),
         )
         call.check_options()
+        check_whole(call)
         self.graph.hint = name
         try:
             values = table[part.kind](call)

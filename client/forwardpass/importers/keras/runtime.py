@@ -28,6 +28,30 @@ def import_keras() -> Any:
     return keras
 
 
+def check_weights(config: Mapping[str, Any], stored: int) -> None:
+    """Reject a configuration whose layers have more weights than a file stores, before Keras makes them.
+
+    Args:
+        config: A model's configuration.
+        stored: The number of weights that the file has.
+
+    Raises:
+        UnsupportedModelError: They have, or Keras cannot read the configuration.
+    """
+    keras = import_keras()
+    with keras.StatelessScope(initialize_variables=False):  # in which variables have shapes and no memory
+        try:
+            kind = keras.Sequential if config["class_name"] == "Sequential" else keras.Model
+            count = int(kind.from_config(config["config"]).count_params())
+        except Exception as error:
+            raise UnsupportedModelError(
+                f"keras {keras.__version__} cannot read the configuration: {error!r}"
+            ) from error
+    if count > stored:
+        keras.utils.clear_session(free_memory=False)  # or the next scope would make them
+        raise UnsupportedModelError(f"the configuration has {count:,} weights, and the file {stored:,}")
+
+
 def load_file(path: str | PathLike[str]) -> Any:
     """Load a file by Keras, after its configuration was found to name only objects of Keras.
 
