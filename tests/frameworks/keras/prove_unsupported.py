@@ -134,6 +134,12 @@ UNSUPPORTED: dict[str, tuple[Callable[[], Any], str]] = {
         "each row needs a fixed number of values",
     ),
     "texts by a hash": (texts, "use num_oov_indices=1"),
+    "texts of all rows together": (
+        lambda: Sequential(
+            [keras.Input((), dtype="string"), layers.StringLookup(vocabulary=["a"], output_mode="count")]
+        ),
+        r"joins all rows of an input of shape \(\); give it shape \(1,\)",
+    ),
     "hashing": (
         lambda: Sequential([keras.Input((1,), dtype="int64"), layers.Hashing(4)]),
         "use IntegerLookup or StringLookup",

@@ -116,13 +116,17 @@ def encoded(call: LayerCall, values: TensorRef, count: int, mode: str) -> Tensor
         mode: `int`, `one_hot`, `multi_hot` or `count`.
 
     Raises:
-        UnsupportedError: The mode is another one.
+        UnsupportedError: The mode is another one, or joins rows.
     """
     if mode == "int":
         return values
     if mode not in _MODES:
         known = ", ".join(("int", *_MODES))
         raise UnsupportedError(f"has output_mode={mode!r}, which is not supported; supported are {known}")
+    if mode in _REDUCED and not values.shape:
+        raise UnsupportedError(
+            f"has output_mode={mode!r} and joins all rows of an input of shape (); give it shape (1,)"
+        )
     check_width(count * values.size)
     categories = np.tile(np.arange(float(count)), values.size)
     indices = np.repeat(np.arange(values.size), count)
