@@ -55,6 +55,21 @@ def test_weights_that_the_file_does_not_have_are_not_made(tmp_path: Path) -> Non
         load_object(str(path))
 
 
+@pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5 file:UserWarning")
+def test_a_recurrent_layer_of_keras_2(tmp_path: Path) -> None:
+    """Keras 2 writes `time_major`, at which Keras 3 stops; tf_keras 2.21 writes the same files otherwise."""
+    model, path = keras.Sequential([keras.Input((5, 3)), layers.LSTM(4)]), tmp_path / "model.h5"
+    model.save(path)
+    with h5py.File(path, "r+") as file:
+        config = json.loads(file.attrs["model_config"])
+        config["config"]["layers"][1]["config"]["time_major"] = False
+        file.attrs["model_config"] = json.dumps(config)
+    before = path.read_bytes()
+    network, rows = import_model(load_object(str(path))).spec, np.linspace(-1, 1, 30).reshape(2, 15)
+    assert path.read_bytes() == before
+    np.testing.assert_allclose(forward(compile_plan(network), rows), predicted(model, rows), rtol=1e-12, atol=1e-13)
+
+
 def _layer(kind: str, name: str, reads: list[str], **config: Any) -> dict[str, Any]:
     nodes = [[[source, 0, 0, {}] for source in reads]] if reads else []
     return {

@@ -3,8 +3,11 @@
 Keras loads it, after every class in it was found to be one that is read. Code is only in a `Lambda`, which is none.
 """
 
+import json
+import shutil
 from os import PathLike
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 from forwardpass.importers.keras import runtime
@@ -17,6 +20,8 @@ from forwardpass.importers.unsupported import UnsupportedError, unsupported_mode
 from forwardpass.spec.limits import DEFAULT_LIMITS
 
 _CONFIG: Final = "model_config"
+_DEFAULT: Final = ("time_major", False)
+"""A setting of recurrent layers, by which the steps would stand before the rows."""
 _MAX_OBJECTS: Final = 16_384
 """Groups and datasets; a layer has about four."""
 _SETTINGS: Final = frozenset(
@@ -59,8 +64,22 @@ def load_hdf5(path: str | PathLike[str]) -> Any:
         )
     config = parse_object(text.encode() if isinstance(text, str) else text, _CONFIG)
     _check_classes(config)
-    runtime.check_weights(config, stored)
-    return runtime.load_file(file)
+    known = _without_defaults(config)
+    runtime.check_weights(known, stored)
+    if known == config:
+        return runtime.load_file(file)
+    with TemporaryDirectory() as folder:
+        copy = Path(shutil.copy(file, Path(folder) / "model.h5"))
+        with h5py.File(copy, "r+") as opened:
+            opened.attrs[_CONFIG] = json.dumps(known)
+        return runtime.load_file(copy)
+
+
+def _without_defaults(config: Any) -> Any:
+    """Return a configuration without the settings of Keras 2 that Keras 3 does not know, where they are the default."""
+    if isinstance(config, dict):
+        return {key: _without_defaults(part) for key, part in config.items() if (key, part) != _DEFAULT}
+    return [_without_defaults(part) for part in config] if isinstance(config, list) else config
 
 
 def _check_content(h5py: Any, opened: Any, name: str, size: int) -> int:

@@ -1,6 +1,7 @@
 """Keras itself: loads models and computes the rows that a network is compared on."""
 
 from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
 from math import prod
 from os import PathLike
 from typing import Any
@@ -42,7 +43,7 @@ def check_weights(config: Mapping[str, Any], stored: int) -> None:
     with keras.StatelessScope(initialize_variables=False):  # in which variables have shapes and no memory
         try:
             kind = keras.Sequential if config["class_name"] == "Sequential" else keras.Model
-            count = int(kind.from_config(config["config"]).count_params())
+            count = int(kind.from_config(deepcopy(config["config"])).count_params())  # which Keras changes
         except Exception as error:
             raise UnsupportedModelError(
                 f"keras {keras.__version__} cannot read the configuration: {error!r}"
