@@ -10,7 +10,7 @@ from typing import Any, Final
 from forwardpass.importers.graph import PASS, TensorRef
 from forwardpass.importers.graph.arithmetic import prelu
 from forwardpass.importers.graph.functions import EXPRESSIONS, SHRINK, expression
-from forwardpass.importers.keras.layer_call import LayerCall, LayerReader, check_broadcast, check_ranks, row_axes
+from forwardpass.importers.keras.layer_call import LayerCall, LayerReader, check_broadcast, check_ranks, layer_axes
 from forwardpass.importers.keras.masks import reject_mask
 from forwardpass.importers.keras.reductions import along_axes, gated
 from forwardpass.importers.unsupported import UnsupportedError
@@ -135,7 +135,7 @@ def _function(call: LayerCall) -> TensorRef:
 
 def _softmax(call: LayerCall) -> TensorRef:
     x = call.first
-    axes = row_axes(call, "axis") if "axis" in call.config else [len(x.shape) - 1]
+    axes = layer_axes(call)
     given = [*call.arguments[1:], *([call.options["mask"]] if call.options.get("mask") is not None else [])]
     if given:
         return _masked_softmax(call, x, axes, given)

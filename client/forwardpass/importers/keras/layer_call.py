@@ -235,6 +235,16 @@ def row_axes(call: LayerCall, key: str) -> list[int]:
     return found
 
 
+def layer_axes(call: LayerCall) -> list[int]:
+    """Return the axes of one row that a layer works along, which is the last one where it has no setting `axis`."""
+    return row_axes(call, "axis") if "axis" in call.config else [len(call.first.shape) - 1]
+
+
+def factor_names(call: LayerCall) -> list[str]:
+    """Return the factors that a normalization has, in the order in which Keras stores them."""
+    return [name for name, key in (("gamma", "scale"), ("beta", "center")) if call.boolean(key, True)]
+
+
 def check_ranks(tensors: Sequence[TensorRef]) -> None:
     """Reject tensors that broadcast the rows of one over another axis.
 

@@ -9,7 +9,7 @@ import numpy as np
 from forwardpass.importers.graph import TensorRef
 from forwardpass.importers.graph.normalization import rms_norm
 from forwardpass.importers.graph.reductions import moments
-from forwardpass.importers.keras.layer_call import LayerCall, LayerReader, row_axes, row_axis
+from forwardpass.importers.keras.layer_call import LayerCall, LayerReader, factor_names, layer_axes, row_axes, row_axis
 from forwardpass.importers.keras.reductions import EPSILON, normalized
 from forwardpass.importers.unsupported import UnsupportedError
 from forwardpass.tensors import Array
@@ -21,13 +21,12 @@ _UNIT: Final = 1e-12
 def _layer_norm(call: LayerCall) -> TensorRef:
     """Normalize along axes by the mean and the variance, or with `rms_scaling` by the variance alone."""
     x = call.first
-    axes = sorted(row_axes(call, "axis")) if "axis" in call.config else [len(x.shape) - 1]
+    axes = sorted(layer_axes(call))
     epsilon = call.number("epsilon", 1e-3)
     if call.boolean("rms_scaling", False):
         (gamma,) = call.variables()
         return _scaled(call, _by_variance(call, x, axes, epsilon), axes, gamma)
-    names = [name for name, key in (("gamma", "scale"), ("beta", "center")) if call.boolean(key, True)]
-    numbers = dict(zip(names, call.variables(), strict=True))
+    numbers = dict(zip(factor_names(call), call.variables(), strict=True))
     if len(axes) == 1 and x.size == x.shape[axes[0]]:
         return call.elementwise(x, {"kind": "layer_norm", **numbers, "epsilon": epsilon})
     return _along(call, x, axes, epsilon, **numbers)
@@ -65,14 +64,13 @@ def _scaled(call: LayerCall, x: TensorRef, axes: list[int], numbers: Array) -> T
 
 
 def _rms_norm(call: LayerCall) -> TensorRef:
-    axes = sorted(row_axes(call, "axis")) if "axis" in call.config else [len(call.first.shape) - 1]
+    axes = sorted(layer_axes(call))
     (scale,) = call.variables()
     return _scaled(call, rms_norm(call.graph, call.first, axes, call.number("epsilon", 1e-6)), axes, scale)
 
 
 def _unit(call: LayerCall) -> TensorRef:
-    axes = row_axes(call, "axis") if "axis" in call.config else [len(call.first.shape) - 1]
-    return normalized(call, call.first, axes, 2.0, _UNIT)
+    return normalized(call, call.first, layer_axes(call), 2.0, _UNIT)
 
 
 def _group_norm(call: LayerCall) -> TensorRef:
@@ -84,8 +82,7 @@ def _group_norm(call: LayerCall) -> TensorRef:
     groups = channels if groups == -1 else groups
     if groups < 1 or channels % groups:
         raise UnsupportedError(f"has {groups} groups of {channels} channels")
-    names = [name for name, key in (("gamma", "scale"), ("beta", "center")) if call.boolean(key, True)]
-    numbers = dict(zip(names, call.variables(), strict=True))
+    numbers = dict(zip(factor_names(call), call.variables(), strict=True))
     if any(array.shape != (channels,) for array in numbers.values()):
         raise UnsupportedError(f"has numbers of other shapes than [{channels}]")
     first = x.with_index(np.moveaxis(x.index, axis, 0))

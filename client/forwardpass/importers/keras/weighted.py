@@ -9,7 +9,15 @@ import numpy as np
 from forwardpass.importers.graph import TensorRef
 from forwardpass.importers.graph.operations import MAX_REPEATED_WEIGHTS
 from forwardpass.importers.keras.activations import activated, activation_of
-from forwardpass.importers.keras.layer_call import LayerCall, LayerReader, along, by_node, check_width, row_axis
+from forwardpass.importers.keras.layer_call import (
+    LayerCall,
+    LayerReader,
+    along,
+    by_node,
+    check_width,
+    factor_names,
+    row_axis,
+)
 from forwardpass.importers.unsupported import UnsupportedError
 from forwardpass.tensors import Array
 
@@ -59,8 +67,7 @@ def _batch_norm(call: LayerCall) -> TensorRef:
     call.require("renorm", False, "is not supported; train it without")
     axis = row_axis(call.integer("axis", -1), len(values.shape))
     *learned, mean, variance = call.variables()
-    names = [name for name, key in (("gamma", "scale"), ("beta", "center")) if call.boolean(key, True)]
-    numbers = {"mean": mean, "variance": variance, **dict(zip(names, learned, strict=True))}
+    numbers = {"mean": mean, "variance": variance, **dict(zip(factor_names(call), learned, strict=True))}
     spread = {name: along(values, array, axis) for name, array in numbers.items()}
     epsilon = call.number("epsilon", 1e-3)
     return call.elementwise(values, {"kind": "batch_norm", **spread, "epsilon": epsilon})
